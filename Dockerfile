@@ -7,6 +7,7 @@ COPY gen gen
 COPY wallet_core wallet_core
 COPY wallet_grpc wallet_grpc
 COPY wallet_client wallet_client
+COPY wallet_console wallet_console
 COPY scheduler scheduler
 COPY bank_stub bank_stub
 COPY walletctl walletctl
@@ -15,6 +16,6 @@ ENV PYTHONPATH=/srv/wallet:/srv/wallet/gen
 RUN python -m compileall -q . && useradd --system wallet
 USER wallet
 # What is not set is refused at the start, with its name: docs/how-to/deploy.md, "In production".
-ENV WALLET_MODE=production WALLET_GRPC_HOST=0.0.0.0
+ENV WALLET_MODE=production WALLET_GRPC_HOST=0.0.0.0 WALLET_CONSOLE_MODE=production
 EXPOSE 50051
 CMD ["python", "-m", "wallet_grpc"]

@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # Otherwise each of the many processes compiles everything again.
 unexport PYTHONDONTWRITEBYTECODE
 
-OURS := wallet_core wallet_grpc wallet_client scheduler bank_stub walletctl
+OURS := wallet_core wallet_grpc wallet_client wallet_console scheduler bank_stub walletctl
 CODE := $(OURS) tests benchmarks tools packaging examples
 
 .PHONY: help demo up test check docs format lint types contracts protos-fresh protos settings schema lock packages bench interop readme long storm mutants prod-check clean
@@ -70,7 +70,7 @@ COMPILE := uv pip compile --quiet --no-emit-package wallet-client --universal --
 
 lock: ## Rewrite both locks from pyproject.toml: hashes, all platforms, no addresses; the same versions for serving
 	@$(BIN)/$(COMPILE) --upgrade --extra dev -o requirements.txt pyproject.toml
-	@$(BIN)/$(COMPILE) --constraints requirements.txt -o requirements-serve.txt pyproject.toml
+	@$(BIN)/$(COMPILE) --constraints requirements.txt --extra console -o requirements-serve.txt pyproject.toml
 
 packages: .venv/ready ## Build the wheels of the server and of its client into dist/
 	@rm -rf dist

@@ -13,7 +13,12 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from pydantic.fields import FieldInfo
+
+from wallet_console.settings import PREFIX as CONSOLE
+from wallet_console.settings import ConsoleSettings
 from wallet_core.settings import variables
+from wallet_core.settings.base import Section
 
 ROOT = Path(__file__).parents[1]
 PAGE, EXAMPLE = ROOT / "docs" / "settings.md", ROOT / ".env.example"
@@ -21,7 +26,7 @@ PAGE, EXAMPLE = ROOT / "docs" / "settings.md", ROOT / ".env.example"
 _WIDTH = 120
 
 PAGE_HEAD = """\
-<!-- Made from wallet_core/settings/ by tools/generate_settings_docs.py: change the descriptions there. -->
+<!-- Made from the settings of wallet_core and wallet_console by tools/generate_settings_docs.py: change them there. -->
 
 # Settings
 
@@ -35,7 +40,7 @@ and how, is an option or a `WALLETCTL_…` variable: `walletctl --help`.
 """
 
 EXAMPLE_HEAD = """\
-# Made from wallet_core/settings/ by tools/generate_settings_docs.py: change the descriptions there.
+# Made from the settings of wallet_core and wallet_console by tools/generate_settings_docs.py: change them there.
 # Every setting with its default. Copy it to .env, which is not committed, and uncomment what you change:
 #   set -a; . ./.env; set +a
 """
@@ -57,16 +62,22 @@ class Setting:
 def settings() -> Iterator[Setting]:
     """Yield every setting, in order."""
     for one in variables():
-        shape = one.kind.model_json_schema()["properties"][one.field]
-        own = one.info.json_schema_extra if isinstance(one.info.json_schema_extra, dict) else {}
-        yield Setting(
-            variable=one.environment,
-            section=one.kind.title,
-            read_by=", ".join(map(str, own.get("read_by", one.kind.read_by))),  # type: ignore[arg-type]  # a list
-            type=_type_of(shape),
-            default=_written(one.info.get_default(call_default_factory=True)),
-            meaning=one.info.description or "",
-        )
+        yield _setting(one.environment, one.kind, one.field, one.info)
+    for field, info in ConsoleSettings.model_fields.items():
+        yield _setting(f"{CONSOLE}{field.upper()}", ConsoleSettings, field, info)
+
+
+def _setting(variable: str, kind: type[Section | ConsoleSettings], field: str, info: FieldInfo) -> Setting:
+    shape = kind.model_json_schema()["properties"][field]
+    own = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
+    return Setting(
+        variable=variable,
+        section=kind.title,
+        read_by=", ".join(map(str, own.get("read_by", kind.read_by))),  # type: ignore[arg-type]  # a list
+        type=_type_of(shape),
+        default=_written(info.get_default(call_default_factory=True)),
+        meaning=info.description or "",
+    )
 
 
 def page() -> str:

@@ -57,6 +57,7 @@ def _service(app: Context) -> Iterator[tuple[Running, Dead]]:
     if running is not None:
         out.print(f"Using the service that runs at [bold]{running.target}[/].")
         yield running, lambda: None
+        out.print(f"The console shows all of it: [bold]{running.console_url}[/]")
         return
     with (
         out.terminal.status("starting") as status,
@@ -65,11 +66,12 @@ def _service(app: Context) -> Iterator[tuple[Running, Dead]]:
         status.stop()
         out.print(
             "Started PostgreSQL, the bank stub, the gRPC server at "
-            f"[bold]{service.running.target}[/] and the scheduler."
+            f"[bold]{service.running.target}[/], the scheduler, and the console at "
+            f"[bold]{service.running.console_url}[/]."
         )
         yield service.running, service.dead
         status.start()
-    out.print("Stopped everything.")
+    out.print("Stopped everything. To see all of it in the console: `make up` keeps it running and prints its address.")
 
 
 def _wallets(client: WalletClient) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 COMPOSE = (ROOT / "docker-compose.yml").read_text()
-OURS = ("wallet_core", "wallet_grpc", "wallet_client", "scheduler", "bank_stub", "walletctl")
+OURS = ("wallet_core", "wallet_grpc", "wallet_client", "wallet_console", "scheduler", "bank_stub", "walletctl")
 GENERATED = {"wallet", "buf"}
 
 
@@ -107,6 +107,6 @@ def test_compose_publishes_on_this_machine_alone() -> None:
 
     published = re.findall(r'^ +- "(\S+:\d+)"$', COMPOSE, re.MULTILINE)
 
-    assert len(published) == COMPOSE.count("ports:") == 2
+    assert len(published) == COMPOSE.count("ports:") == 3
     assert [port for port in published if not port.startswith("127.0.0.1:")] == []
     assert "WALLET_MODE: development" in COMPOSE

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from tools.generate_settings_docs import EXAMPLE, PAGE, main, settings
+from wallet_console.settings import PREFIX, ConsoleSettings
+from wallet_console.settings import read_settings as read_console_settings
 from wallet_core.settings import read_settings, variables
 
 ROOT = Path(__file__).parents[2]
@@ -68,13 +70,28 @@ def test_each_setting_is_documented_with_the_processes_that_read_it(process: str
 def test_every_setting_is_read_somewhere() -> None:
     """A setting that no process reads would be set in vain."""
 
-    assert set(read_in("wallet_core", "wallet_grpc", "scheduler", "walletctl")) == set(DECLARED)
+    read = {*read_in("wallet_core", "wallet_grpc", "scheduler", "walletctl"), *read_in_the_console()}
+    assert read == set(DECLARED)
+
+
+def read_in_the_console() -> Iterator[str]:
+    """Yield the settings that the console's modules read."""
+    fields = ConsoleSettings.model_fields
+    own = {"_settings", "settings"}
+    for path in sorted((ROOT / "wallet_console").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            match node:
+                case ast.Attribute(value=ast.Name(id=name) | ast.Attribute(attr=name), attr=field) if (
+                    field in fields and name in (own | {"self"} if path.name == "settings.py" else own)
+                ):
+                    yield f"{PREFIX}{field.upper()}"
 
 
 def test_every_setting_is_documented_with_its_meaning() -> None:
     """In order, each once, in both files; the processes that read it and its meaning are never empty."""
 
-    assert list(DECLARED) == [one.environment for one in variables()]
+    of_the_console = [f"{PREFIX}{field.upper()}" for field in ConsoleSettings.model_fields]
+    assert list(DECLARED) == [one.environment for one in variables()] + of_the_console
     assert re.findall(r"^\| `(WALLET_\w+)`", PAGE.read_text(), re.MULTILINE) == list(DECLARED)
     assert re.findall(r"^#(WALLET_\w+)=", EXAMPLE.read_text(), re.MULTILINE) == list(DECLARED)
     assert [name for name, one in DECLARED.items() if not (one.meaning and one.read_by and one.type)] == []
@@ -83,11 +100,11 @@ def test_every_setting_is_documented_with_its_meaning() -> None:
 def test_the_example_sets_what_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
     """Uncommented as a whole it changes nothing; what has no default is left empty."""
 
-    defaults = read_settings()
+    defaults = read_settings(), read_console_settings()
     for name, value in re.findall(r"^#(WALLET_\w+)=(.+)$", EXAMPLE.read_text(), re.MULTILINE):
         monkeypatch.setenv(name, value)
 
-    assert read_settings() == defaults
+    assert (read_settings(), read_console_settings()) == defaults
 
 
 def test_pages_are_what_the_settings_make(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

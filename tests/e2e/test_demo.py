@@ -103,7 +103,9 @@ def test_anything_killed_during_the_demo_loses_nothing(tmp_path: Path, victim: s
     assert wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids.values()), timeout_s=30)
     (state / "running.json").unlink(missing_ok=True)
 
-    with walletctl(state, "up", "--port", "0", "--bank-port", "0", "--bank-fail-rate", "0") as up:
+    with walletctl(
+        state, "up", "--port", "0", "--bank-port", "0", "--console-port", "0", "--bank-fail-rate", "0"
+    ) as up:
         assert wait_until((state / "running.json").exists, timeout_s=60), log_of(state, "up")
         assert broken(state) == 0
         assert wait_until(lambda: not_final(state) == [], timeout_s=100, poll_s=0.5), not_final(state)

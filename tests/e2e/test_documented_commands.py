@@ -53,7 +53,7 @@ _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[478][0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Run the whole service, seeded as by ``up``; return its address."""
     state = tmp_path_factory.mktemp("documents") / "state"
-    ports = Ports(grpc=0, bank=0)
+    ports = Ports(grpc=0, bank=0, console=0)
     with local_service(state, ports=ports, bank_fail_rate=0.0, progress=lambda _: None) as local:
         with WalletClient(local.running.target) as client:
             seed(client)

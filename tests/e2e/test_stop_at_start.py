@@ -74,7 +74,10 @@ def test_up_that_is_stopped_while_it_starts_ends_with_0_and_leaves_nothing_behin
     log = tmp_path / "log"
     for moments in in_groups(moments_s):
         states = [tmp_path / f"{moment_s:.2f}" for moment_s in moments]
-        commands = [("walletctl", "--state", str(state), "up", "--port", "0", "--bank-port", "0") for state in states]
+        commands = [
+            ("walletctl", "--state", str(state), "up", "--port", "0", "--bank-port", "0", "--console-port", "0")
+            for state in states
+        ]
         assert codes(commands, moments, {}, log) == [0] * len(moments), log.read_text()
         assert not any((state / "running.json").exists() for state in states)
         assert left_behind(tmp_path) == []

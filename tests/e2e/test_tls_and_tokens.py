@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.alone, pytest.mark.timeout(300)]
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "authenticate.md"
 UP = "walletctl up &"
 # Free ports, and a service that ends with the shell.
-UP_HERE = "walletctl up --port 0 --bank-port 0 > up.txt 2>&1 & echo $! > up.pid"
+UP_HERE = "walletctl up --port 0 --bank-port 0 --console-port 0 > up.txt 2>&1 & echo $! > up.pid"
 PROGRAM = "$ # the output of the program:"
 READY = "until grep -qs 'Ctrl-C stops' up.txt; do kill -0 $(cat up.pid) || { cat up.txt; exit 1; }; sleep 0.1; done"
 

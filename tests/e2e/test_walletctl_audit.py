@@ -46,7 +46,9 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def service(state: Path) -> Iterator[Running]:
     """Run the whole service as ``up`` does, with one checkpoint."""
-    with local_service(state, ports=Ports(grpc=0, bank=0), bank_fail_rate=0.0, progress=lambda _: None) as local:
+    with local_service(
+        state, ports=Ports(grpc=0, bank=0, console=0), bank_fail_rate=0.0, progress=lambda _: None
+    ) as local:
         with WalletClient(local.running.target) as client:
             seed(client)
             assert wait_until(lambda: list(client.export_checkpoints()) != [], timeout_s=60)

@@ -91,6 +91,7 @@ def test_an_empty_message_is_refused_or_a_list(populated: Api, owner: psycopg.Co
             "ListHolds",
             "ListCommissionRules",
             "ListAttention",
+            "GetFigures",
             "ListCurrencies",
             "ListWebhooks",
             "WatchEvents",

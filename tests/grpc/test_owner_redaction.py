@@ -124,6 +124,8 @@ def test_every_field_that_has_data_of_a_wallet_is_known() -> None:
     # Of the requested wallet, which is the caller's own.
     requested = {("GetStatementResponse", "opening_balance"), ("GetStatementResponse", "closing_balance")}
     requested |= {("StatementEntry", "balance_after"), ("StatementEntry", "sequence")}
+    # Of all wallets together, which operators alone may read.
+    requested |= {("CurrencyFigures", "held")}
     found = {
         (message.name, field.name)
         for method in all_methods()

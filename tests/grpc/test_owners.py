@@ -141,6 +141,7 @@ EVERYBODYS: dict[str, Message] = {
     "AuditService/ExportCheckpoints": audit_pb.ExportCheckpointsRequest(),
     "AuditService/ListCheckpointKeys": audit_pb.ListCheckpointKeysRequest(),
     "OperationsService/ListAttention": operations_pb.ListAttentionRequest(),
+    "OperationsService/GetFigures": operations_pb.GetFiguresRequest(),
     "OperationsService/ResolveWithdrawal": operations_pb.ResolveWithdrawalRequest(),
     "OperationsService/ResolveScheduledDeposit": operations_pb.ResolveScheduledDepositRequest(),
     "OperationsService/ResolveDiscrepancy": operations_pb.ResolveDiscrepancyRequest(),

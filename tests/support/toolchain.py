@@ -59,6 +59,14 @@ def pgbouncer() -> str:
     return found
 
 
+def chromium() -> str:
+    """Return the path of Chromium, or of Chrome."""
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if found is None:
+        _miss("Chromium is not installed (apt-get install chromium)")
+    return found
+
+
 def older_postgres() -> Path:
     """Return where the programs of a PostgreSQL are that does not know ``transaction_timeout``: 14 to 16."""
     installed = (Path(f"/usr/lib/postgresql/{major}/bin") for major in (16, 15, 14))

@@ -219,6 +219,7 @@ def _operations_requests() -> list[Message]:
     resolved["resolution"] = schedule_pb.RESOLUTION_KIND_APPLIED_TO_WALLET
     return [
         operations_pb.ListAttentionRequest(page_size=3),
+        operations_pb.GetFiguresRequest(),
         operations_pb.ResolveWithdrawalRequest(name=f"withdrawals/{ABSENT}", **resolved, request_id=str(uuid4())),
         operations_pb.ResolveScheduledDepositRequest(
             name=f"scheduledDeposits/{ABSENT}", **resolved, request_id=str(uuid4())

@@ -8,29 +8,12 @@ import grpc
 
 from wallet_client import health
 from wallet_client.aio.audit import AuditCalls
-from wallet_client.aio.commissions import CommissionCalls
 from wallet_client.aio.events import EventCalls
-from wallet_client.aio.holds import HoldCalls
 from wallet_client.aio.info import InfoCalls
-from wallet_client.aio.operations import OperationsCalls
-from wallet_client.aio.schedules import ScheduleCalls
-from wallet_client.aio.transactions import TransactionCalls
-from wallet_client.aio.wallets import WalletCalls
-from wallet_client.aio.webhooks import WebhookCalls
+from wallet_client.aio.pages import PageCalls
 
 
-class AsyncWalletClient(
-    WalletCalls,
-    TransactionCalls,
-    ScheduleCalls,
-    HoldCalls,
-    CommissionCalls,
-    OperationsCalls,
-    EventCalls,
-    WebhookCalls,
-    InfoCalls,
-    AuditCalls,
-):
+class AsyncWalletClient(PageCalls, EventCalls, InfoCalls, AuditCalls):
     """A client of the wallet service: one channel, one method per call.
 
     A method raises ``CallFailed`` where nothing was done. A method that changes something sends a ``request_id``; the

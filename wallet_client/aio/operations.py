@@ -36,6 +36,17 @@ class OperationsCalls(Calls):
             for one in page.items:
                 yield one
 
+    async def get_figures(self) -> pb.Figures:
+        """Return figures of the whole service: money, payment orders, rates, ages and processes.
+
+        Raises:
+            CallFailed: the call failed, e.g. ``PERMISSION_MISSING``.
+
+        Example:
+            >>> (await client.get_figures()).withdrawals.in_doubt
+        """
+        return (await self._read(self._operations.GetFigures, pb.GetFiguresRequest())).figures
+
     async def resolve_withdrawal(
         self,
         name: str,

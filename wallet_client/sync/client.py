@@ -8,29 +8,12 @@ import grpc
 
 from wallet_client import health
 from wallet_client.sync.audit import AuditCalls
-from wallet_client.sync.commissions import CommissionCalls
 from wallet_client.sync.events import EventCalls
-from wallet_client.sync.holds import HoldCalls
 from wallet_client.sync.info import InfoCalls
-from wallet_client.sync.operations import OperationsCalls
-from wallet_client.sync.schedules import ScheduleCalls
-from wallet_client.sync.transactions import TransactionCalls
-from wallet_client.sync.wallets import WalletCalls
-from wallet_client.sync.webhooks import WebhookCalls
+from wallet_client.sync.pages import PageCalls
 
 
-class WalletClient(
-    WalletCalls,
-    TransactionCalls,
-    ScheduleCalls,
-    HoldCalls,
-    CommissionCalls,
-    OperationsCalls,
-    EventCalls,
-    WebhookCalls,
-    InfoCalls,
-    AuditCalls,
-):
+class WalletClient(PageCalls, EventCalls, InfoCalls, AuditCalls):
     """A client of the wallet service: one channel, one method per call.
 
     A method raises ``CallFailed`` where nothing was done. A method that changes something sends a ``request_id``; the

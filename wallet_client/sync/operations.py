@@ -35,6 +35,17 @@ class OperationsCalls(Calls):
         for page in self._pages(self._operations.ListAttention, pb.ListAttentionRequest(page_size=page_size)):
             yield from page.items
 
+    def get_figures(self) -> pb.Figures:
+        """Return figures of the whole service: money, payment orders, rates, ages and processes.
+
+        Raises:
+            CallFailed: the call failed, e.g. ``PERMISSION_MISSING``.
+
+        Example:
+            >>> (client.get_figures()).withdrawals.in_doubt
+        """
+        return (self._read(self._operations.GetFigures, pb.GetFiguresRequest())).figures
+
     def resolve_withdrawal(
         self,
         name: str,

@@ -46,6 +46,8 @@ _NEAR = 0.8
 _QUOTED = re.compile(r'"(\w+)"')
 # Variables of the test run, which no process reads.
 _FOREIGN = frozenset({"WALLET_REQUIRE_ALL"})
+# Those of the console, which reads them itself and imports nothing of ours.
+_CONSOLE = "WALLET_CONSOLE_"
 
 
 class SettingsError(Exception):
@@ -169,7 +171,7 @@ def read_settings(**overrides: object) -> Settings:
     """
     known = {one.environment for one in variables()} | _FOREIGN
     ours = sorted(name for name in os.environ if name.upper().startswith(_PREFIX))  # noqa: TID251  # the only reader
-    if unknown := [_unknown(name) for name in ours if name.upper() not in known]:
+    if unknown := [_unknown(name) for name in ours if not (name.upper() in known or name.upper().startswith(_CONSOLE))]:
         raise SettingsError("; ".join(unknown))
     return Settings._of(overrides)  # noqa: SLF001  # its other constructor
 

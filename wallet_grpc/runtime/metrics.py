@@ -16,6 +16,7 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 from wallet_core.background import Loop
 from wallet_core.domain.model.attention import Vitals
 from wallet_core.domain.model.webhook import WebhookVitals
+from wallet_grpc.runtime import recent
 from wallet_grpc.runtime.listening import CannotListen
 
 _FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # the library's own; it looks there when it is imported
@@ -113,6 +114,7 @@ def count(method: str, code: str, reason: str, seconds: float | None) -> None:
     _HANDLED.labels(service, name, code).inc()
     if seconds is not None:
         _SECONDS.labels(service, name).observe(seconds)
+        recent.record(seconds)
     if reason:
         _REFUSED.labels(name, reason).inc()
 

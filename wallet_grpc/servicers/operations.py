@@ -7,9 +7,11 @@ from wallet.v1.operations_service_pb2_grpc import OperationsServiceServicer
 from wallet_core.usecases.change_payment_order import change_scheduled_deposit, change_withdrawal
 from wallet_core.usecases.resolve_break import accept_bank_statement, resolve_discrepancy
 from wallet_grpc.convert import operations as convert
+from wallet_grpc.convert.figures import figures_message
 from wallet_grpc.convert.page_tokens import fitting, page_size
 from wallet_grpc.convert.schedules import deposit_message, withdrawal_message
 from wallet_grpc.convert.values import timestamp_message
+from wallet_grpc.runtime.recent import durations
 from wallet_grpc.security.access import principal_of
 from wallet_grpc.servicers.serving import Serving
 
@@ -38,6 +40,13 @@ class OperationsServicer(OperationsServiceServicer):
             next_page_token=self._tokens.write(request, following),
             bank_statement_read_time=timestamp_message(read_at) if read_at is not None else None,
         )
+
+    def GetFigures(self, request: pb.GetFiguresRequest, context: grpc.ServicerContext) -> pb.GetFiguresResponse:
+        """Return figures of the whole service."""
+        del request, context
+        reads = self._app.reads
+        figures = figures_message(reads.figures(), reads.vitals(), reads.webhook_vitals(), durations())
+        return pb.GetFiguresResponse(figures=figures)
 
     def ResolveWithdrawal(
         self, request: pb.ResolveWithdrawalRequest, context: grpc.ServicerContext

@@ -20,12 +20,13 @@ def up(
     context: typer.Context,
     port: int = typer.Option(Ports().grpc, help="The gRPC server's port; 0 takes a free one."),
     bank_port: int = typer.Option(Ports().bank, help="The bank stub's port; 0 takes a free one."),
+    console_port: int = typer.Option(Ports().console, help="The console's port; 0 takes a free one."),
     bank_fail_rate: float = typer.Option(0.1, help="How often the bank stub declines for now.", min=0, max=1),
 ) -> None:
     """Start everything on this machine and keep it running; Ctrl-C stops it."""
     app: Context = context.obj
     stopping = stop_event()
-    ports = Ports(grpc=port, bank=bank_port)
+    ports = Ports(grpc=port, bank=bank_port, console=console_port)
     dead = None
     with report_errors(), core_errors(), out.terminal.status("starting") as status:
         starting = local_service(
@@ -46,6 +47,7 @@ def up(
 
 
 def _show_running(service: LocalService, app: Context) -> None:
+    out.print(f"console   [bold]{service.running.console_url}[/]  (open it in a browser)")
     out.print(f"gRPC      [bold]{service.running.target}[/]  (try: walletctl wallet list)")
     out.print(f"bank      {service.running.bank_url}")
     out.print(f"database  {service.running.database_url}")

@@ -14,6 +14,7 @@ class Running:
 
     target: str
     bank_url: str
+    console_url: str
     database_url: str
     database_owner_url: str
     pids: dict[str, int]

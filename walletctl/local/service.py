@@ -1,4 +1,4 @@
-"""The whole service on this machine: PostgreSQL, bank stub, gRPC server and scheduler as processes of their own.
+"""The whole service on this machine: PostgreSQL, bank stub, gRPC server, scheduler and console, each a process.
 
 All of it keeps its files in one state directory and ends with the process that started it. Other commands find it by
 ``running.json`` there.
@@ -38,9 +38,10 @@ class Ports:
 
     grpc: int = 50051
     bank: int = 8010
+    console: int = 8080
 
 
-FREE_PORTS = Ports(grpc=0, bank=0)
+FREE_PORTS = Ports(grpc=0, bank=0, console=0)
 
 
 class StoppedAtStart(Exception):
@@ -119,9 +120,13 @@ def local_service(
         port = start("server", "wallet_grpc", env=env, ready=r'"port": (\d+), "event": "serving"')[1]
         signing = {"WALLET_CHECKPOINTS_SIGNING_KEY": str(signing_key.absolute())}
         start("scheduler", "scheduler", env=signing | env, ready=r'"event": "running"')
+        target = f"127.0.0.1:{port}"
+        console = {"WALLET_CONSOLE_TARGET": target, "WALLET_CONSOLE_PORT": str(ports.console)}
+        console_url = start("console", "wallet_console", env=console, ready=r'"url": "(\S+)", "event": "serving"')[1]
         running = Running(
-            target=f"127.0.0.1:{port}",
+            target=target,
             bank_url=bank_url,
+            console_url=console_url,
             database_url=database_url,
             database_owner_url=owner_url,
             pids={"postgres": postgres.pid} | {name: process.pid for name, process in processes.items()},

@@ -5,6 +5,7 @@ isort:skip_file
 
 from collections import abc as abc
 from google.protobuf import descriptor as descriptor
+from google.protobuf import duration_pb2 as duration_pb2
 from google.protobuf import message as message
 from google.protobuf import timestamp_pb2 as timestamp_pb2
 from google.protobuf.internal import containers as containers
@@ -259,6 +260,306 @@ class BankStatementLine(message.Message):
     _HasFieldArgType: _TypeAlias = typing.Literal["amount", b"amount", "read_time", b"read_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
     _ClearFieldArgType: _TypeAlias = typing.Literal["amount", b"amount", "bank_key", b"bank_key", "bank_reference", b"bank_reference", "explanation", b"explanation", "kind", b"kind", "name", b"name", "person", b"person", "read_time", b"read_time", "resolution", b"resolution", "resolved_by", b"resolved_by", "token_id", b"token_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class GetFiguresRequest(message.Message):
+    """Requests figures of the whole service."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class GetFiguresResponse(message.Message):
+    """Figures of the whole service."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    FIGURES_FIELD_NUMBER: builtins.int
+    @builtins.property
+    def figures(self) -> Figures:
+        """The figures."""
+
+    def __init__(
+        self,
+        *,
+        figures: Figures | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["figures", b"figures"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["figures", b"figures"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class Figures(message.Message):
+    """Figures of the whole service at one moment."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    TIME_FIELD_NUMBER: builtins.int
+    CURRENCIES_FIELD_NUMBER: builtins.int
+    WITHDRAWALS_FIELD_NUMBER: builtins.int
+    SCHEDULED_DEPOSITS_FIELD_NUMBER: builtins.int
+    TRANSACTIONS_PER_SECOND_FIELD_NUMBER: builtins.int
+    CALL_MEDIAN_FIELD_NUMBER: builtins.int
+    CALL_P99_FIELD_NUMBER: builtins.int
+    JOURNAL_END_FIELD_NUMBER: builtins.int
+    EVENTS_UNPUBLISHED_FIELD_NUMBER: builtins.int
+    EVENTS_UNPUBLISHED_AGE_FIELD_NUMBER: builtins.int
+    CHECKPOINT_TIME_FIELD_NUMBER: builtins.int
+    BANK_STATEMENT_READ_TIME_FIELD_NUMBER: builtins.int
+    BANK_STATEMENT_END_FIELD_NUMBER: builtins.int
+    BANK_STATEMENT_UNMATCHED_FIELD_NUMBER: builtins.int
+    DISCREPANCIES_FIELD_NUMBER: builtins.int
+    WEBHOOKS_FIELD_NUMBER: builtins.int
+    PROCESSES_FIELD_NUMBER: builtins.int
+    transactions_per_second: builtins.float
+    """Transactions per second, over the last ten seconds."""
+    journal_end: builtins.int
+    """The number of the last journal record."""
+    events_unpublished: builtins.int
+    """Committed events that are not yet in the journal."""
+    bank_statement_end: builtins.int
+    """The number of the last line of the bank statement."""
+    bank_statement_unmatched: builtins.int
+    """Lines of it whose payment order is still under way."""
+    discrepancies: builtins.int
+    """Discrepancies that are open."""
+    @builtins.property
+    def time(self) -> timestamp_pb2.Timestamp:
+        """When they were read, by the database's clock."""
+
+    @builtins.property
+    def currencies(self) -> containers.RepeatedCompositeFieldContainer[CurrencyFigures]:
+        """Money, by currency code."""
+
+    @builtins.property
+    def withdrawals(self) -> OrderFigures:
+        """Withdrawals that are not final."""
+
+    @builtins.property
+    def scheduled_deposits(self) -> OrderFigures:
+        """Scheduled deposits that are not final."""
+
+    @builtins.property
+    def call_median(self) -> duration_pb2.Duration:
+        """The median duration of the calls of the last minute, of the server process
+        that answers, without queueing; unset where there was none.
+        """
+
+    @builtins.property
+    def call_p99(self) -> duration_pb2.Duration:
+        """The duration that 99% of those calls did not exceed."""
+
+    @builtins.property
+    def events_unpublished_age(self) -> duration_pb2.Duration:
+        """How long the oldest of them has waited."""
+
+    @builtins.property
+    def checkpoint_time(self) -> timestamp_pb2.Timestamp:
+        """When the last checkpoint was signed; unset if never."""
+
+    @builtins.property
+    def bank_statement_read_time(self) -> timestamp_pb2.Timestamp:
+        """When a scheduler last read the bank statement to its end; unset if never."""
+
+    @builtins.property
+    def webhooks(self) -> WebhookFigures:
+        """Webhooks, all together."""
+
+    @builtins.property
+    def processes(self) -> containers.RepeatedCompositeFieldContainer[ProcessFigures]:
+        """The kinds of processes that are connected to the database, e.g.
+        `wallet-grpc` (servers) and `wallet-scheduler`; one that is missing does
+        not run.
+        """
+
+    def __init__(
+        self,
+        *,
+        time: timestamp_pb2.Timestamp | None = ...,
+        currencies: abc.Iterable[CurrencyFigures] | None = ...,
+        withdrawals: OrderFigures | None = ...,
+        scheduled_deposits: OrderFigures | None = ...,
+        transactions_per_second: builtins.float = ...,
+        call_median: duration_pb2.Duration | None = ...,
+        call_p99: duration_pb2.Duration | None = ...,
+        journal_end: builtins.int = ...,
+        events_unpublished: builtins.int = ...,
+        events_unpublished_age: duration_pb2.Duration | None = ...,
+        checkpoint_time: timestamp_pb2.Timestamp | None = ...,
+        bank_statement_read_time: timestamp_pb2.Timestamp | None = ...,
+        bank_statement_end: builtins.int = ...,
+        bank_statement_unmatched: builtins.int = ...,
+        discrepancies: builtins.int = ...,
+        webhooks: WebhookFigures | None = ...,
+        processes: abc.Iterable[ProcessFigures] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["bank_statement_read_time", b"bank_statement_read_time", "call_median", b"call_median", "call_p99", b"call_p99", "checkpoint_time", b"checkpoint_time", "events_unpublished_age", b"events_unpublished_age", "scheduled_deposits", b"scheduled_deposits", "time", b"time", "webhooks", b"webhooks", "withdrawals", b"withdrawals"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["bank_statement_end", b"bank_statement_end", "bank_statement_read_time", b"bank_statement_read_time", "bank_statement_unmatched", b"bank_statement_unmatched", "call_median", b"call_median", "call_p99", b"call_p99", "checkpoint_time", b"checkpoint_time", "currencies", b"currencies", "discrepancies", b"discrepancies", "events_unpublished", b"events_unpublished", "events_unpublished_age", b"events_unpublished_age", "journal_end", b"journal_end", "processes", b"processes", "scheduled_deposits", b"scheduled_deposits", "time", b"time", "transactions_per_second", b"transactions_per_second", "webhooks", b"webhooks", "withdrawals", b"withdrawals"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class CurrencyFigures(message.Message):
+    """The money of one currency. The first, the third and the fourth amount are all
+    money that is in the service.
+    """
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    IN_WALLETS_FIELD_NUMBER: builtins.int
+    HELD_FIELD_NUMBER: builtins.int
+    IN_TRANSIT_FIELD_NUMBER: builtins.int
+    COMMISSION_FIELD_NUMBER: builtins.int
+    @builtins.property
+    def in_wallets(self) -> money_pb2.Money:
+        """All wallets together, without the service's own."""
+
+    @builtins.property
+    def held(self) -> money_pb2.Money:
+        """The part of it that is reserved; unset where there are too many holds to
+        add up.
+        """
+
+    @builtins.property
+    def in_transit(self) -> money_pb2.Money:
+        """On its way to or from the bank."""
+
+    @builtins.property
+    def commission(self) -> money_pb2.Money:
+        """Earned commission."""
+
+    def __init__(
+        self,
+        *,
+        in_wallets: money_pb2.Money | None = ...,
+        held: money_pb2.Money | None = ...,
+        in_transit: money_pb2.Money | None = ...,
+        commission: money_pb2.Money | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["commission", b"commission", "held", b"held", "in_transit", b"in_transit", "in_wallets", b"in_wallets"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["commission", b"commission", "held", b"held", "in_transit", b"in_transit", "in_wallets", b"in_wallets"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class OrderFigures(message.Message):
+    """Payment orders of one kind that are not final."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    SCHEDULED_FIELD_NUMBER: builtins.int
+    DUE_FIELD_NUMBER: builtins.int
+    PROCESSING_FIELD_NUMBER: builtins.int
+    IN_DOUBT_FIELD_NUMBER: builtins.int
+    DUE_SINCE_FIELD_NUMBER: builtins.int
+    PROCESSING_SINCE_FIELD_NUMBER: builtins.int
+    IN_DOUBT_SINCE_FIELD_NUMBER: builtins.int
+    scheduled: builtins.int
+    """Scheduled for later."""
+    due: builtins.int
+    """Due, and not yet processed."""
+    processing: builtins.int
+    """Being processed."""
+    in_doubt: builtins.int
+    """In doubt."""
+    @builtins.property
+    def due_since(self) -> timestamp_pb2.Timestamp:
+        """Since when the oldest due one is due."""
+
+    @builtins.property
+    def processing_since(self) -> timestamp_pb2.Timestamp:
+        """Since when the oldest processing one is processed."""
+
+    @builtins.property
+    def in_doubt_since(self) -> timestamp_pb2.Timestamp:
+        """Since when the oldest one in doubt is in doubt."""
+
+    def __init__(
+        self,
+        *,
+        scheduled: builtins.int = ...,
+        due: builtins.int = ...,
+        processing: builtins.int = ...,
+        in_doubt: builtins.int = ...,
+        due_since: timestamp_pb2.Timestamp | None = ...,
+        processing_since: timestamp_pb2.Timestamp | None = ...,
+        in_doubt_since: timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["due_since", b"due_since", "in_doubt_since", b"in_doubt_since", "processing_since", b"processing_since"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["due", b"due", "due_since", b"due_since", "in_doubt", b"in_doubt", "in_doubt_since", b"in_doubt_since", "processing", b"processing", "processing_since", b"processing_since", "scheduled", b"scheduled"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class WebhookFigures(message.Message):
+    """What webhooks are sent."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    PENDING_FIELD_NUMBER: builtins.int
+    PENDING_SINCE_FIELD_NUMBER: builtins.int
+    DEAD_FIELD_NUMBER: builtins.int
+    DISABLED_FIELD_NUMBER: builtins.int
+    pending: builtins.int
+    """Deliveries that are pending."""
+    dead: builtins.int
+    """Dead letters."""
+    disabled: builtins.int
+    """Webhooks that are disabled."""
+    @builtins.property
+    def pending_since(self) -> timestamp_pb2.Timestamp:
+        """Since when the oldest of them waits."""
+
+    def __init__(
+        self,
+        *,
+        pending: builtins.int = ...,
+        pending_since: timestamp_pb2.Timestamp | None = ...,
+        dead: builtins.int = ...,
+        disabled: builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["pending_since", b"pending_since"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["dead", b"dead", "disabled", b"disabled", "pending", b"pending", "pending_since", b"pending_since"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ProcessFigures(message.Message):
+    """Processes of one kind."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    CONNECTIONS_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    """The name by which they connect to the database."""
+    connections: builtins.int
+    """Their connections."""
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        connections: builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["connections", b"connections", "name", b"name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -49,6 +49,11 @@ class OperationsServiceStub:
                 request_serializer=wallet_dot_v1_dot_operations__service__pb2.ListAttentionRequest.SerializeToString,
                 response_deserializer=wallet_dot_v1_dot_operations__service__pb2.ListAttentionResponse.FromString,
                 _registered_method=True)
+        self.GetFigures = channel.unary_unary(
+                '/wallet.v1.OperationsService/GetFigures',
+                request_serializer=wallet_dot_v1_dot_operations__service__pb2.GetFiguresRequest.SerializeToString,
+                response_deserializer=wallet_dot_v1_dot_operations__service__pb2.GetFiguresResponse.FromString,
+                _registered_method=True)
         self.ResolveWithdrawal = channel.unary_unary(
                 '/wallet.v1.OperationsService/ResolveWithdrawal',
                 request_serializer=wallet_dot_v1_dot_operations__service__pb2.ResolveWithdrawalRequest.SerializeToString,
@@ -91,6 +96,17 @@ class OperationsServiceServicer:
         stalled reconciliation. A resolved case leaves the list.
 
         Errors: `INVALID_FIELDS`; `PAGE_TOKEN_INVALID`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetFigures(self, request, context):
+        """Returns figures of the whole service at this moment: money by currency,
+        payment orders by what happens to them, rates, ages, and what is connected
+        to the database. Counts stop at 10000, so that the call stays cheap.
+
+        Errors: `INVALID_FIELDS`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -181,6 +197,11 @@ def add_OperationsServiceServicer_to_server(servicer, server):
                     request_deserializer=wallet_dot_v1_dot_operations__service__pb2.ListAttentionRequest.FromString,
                     response_serializer=wallet_dot_v1_dot_operations__service__pb2.ListAttentionResponse.SerializeToString,
             ),
+            'GetFigures': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetFigures,
+                    request_deserializer=wallet_dot_v1_dot_operations__service__pb2.GetFiguresRequest.FromString,
+                    response_serializer=wallet_dot_v1_dot_operations__service__pb2.GetFiguresResponse.SerializeToString,
+            ),
             'ResolveWithdrawal': grpc.unary_unary_rpc_method_handler(
                     servicer.ResolveWithdrawal,
                     request_deserializer=wallet_dot_v1_dot_operations__service__pb2.ResolveWithdrawalRequest.FromString,
@@ -239,6 +260,33 @@ class OperationsService:
             '/wallet.v1.OperationsService/ListAttention',
             wallet_dot_v1_dot_operations__service__pb2.ListAttentionRequest.SerializeToString,
             wallet_dot_v1_dot_operations__service__pb2.ListAttentionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetFigures(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/wallet.v1.OperationsService/GetFigures',
+            wallet_dot_v1_dot_operations__service__pb2.GetFiguresRequest.SerializeToString,
+            wallet_dot_v1_dot_operations__service__pb2.GetFiguresResponse.FromString,
             options,
             channel_credentials,
             insecure,

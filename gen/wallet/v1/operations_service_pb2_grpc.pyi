@@ -51,6 +51,13 @@ class OperationsServiceStub:
 
     Errors: `INVALID_FIELDS`; `PAGE_TOKEN_INVALID`.
     """
+    GetFigures: _grpc.UnaryUnaryMultiCallable[_operations_service_pb2.GetFiguresRequest, _operations_service_pb2.GetFiguresResponse]
+    """Returns figures of the whole service at this moment: money by currency,
+    payment orders by what happens to them, rates, ages, and what is connected
+    to the database. Counts stop at 10000, so that the call stays cheap.
+
+    Errors: `INVALID_FIELDS`.
+    """
     ResolveWithdrawal: _grpc.UnaryUnaryMultiCallable[_operations_service_pb2.ResolveWithdrawalRequest, _operations_service_pb2.ResolveWithdrawalResponse]
     """Resolves a withdrawal by hand: one that is processing or in doubt, with
     what the operator learned from the bank; or one that the bank returned
@@ -135,6 +142,13 @@ class OperationsServiceAsyncStub(OperationsServiceStub):
     stalled reconciliation. A resolved case leaves the list.
 
     Errors: `INVALID_FIELDS`; `PAGE_TOKEN_INVALID`.
+    """
+    GetFigures: _aio.UnaryUnaryMultiCallable[_operations_service_pb2.GetFiguresRequest, _operations_service_pb2.GetFiguresResponse]  # type: ignore[assignment]
+    """Returns figures of the whole service at this moment: money by currency,
+    payment orders by what happens to them, rates, ages, and what is connected
+    to the database. Counts stop at 10000, so that the call stays cheap.
+
+    Errors: `INVALID_FIELDS`.
     """
     ResolveWithdrawal: _aio.UnaryUnaryMultiCallable[_operations_service_pb2.ResolveWithdrawalRequest, _operations_service_pb2.ResolveWithdrawalResponse]  # type: ignore[assignment]
     """Resolves a withdrawal by hand: one that is processing or in doubt, with
@@ -223,6 +237,19 @@ class OperationsServiceServicer(metaclass=_abc_1.ABCMeta):
         stalled reconciliation. A resolved case leaves the list.
 
         Errors: `INVALID_FIELDS`; `PAGE_TOKEN_INVALID`.
+        """
+
+    @_abc_1.abstractmethod
+    def GetFigures(
+        self,
+        request: _operations_service_pb2.GetFiguresRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operations_service_pb2.GetFiguresResponse, _abc.Awaitable[_operations_service_pb2.GetFiguresResponse]]:
+        """Returns figures of the whole service at this moment: money by currency,
+        payment orders by what happens to them, rates, ages, and what is connected
+        to the database. Counts stop at 10000, so that the call stays cheap.
+
+        Errors: `INVALID_FIELDS`.
         """
 
     @_abc_1.abstractmethod

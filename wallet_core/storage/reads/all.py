@@ -8,6 +8,7 @@ from wallet_core.storage.reads.access import AccessReads
 from wallet_core.storage.reads.attention import AttentionReads
 from wallet_core.storage.reads.checkpoints import CheckpointReads
 from wallet_core.storage.reads.currencies import CurrencyReads
+from wallet_core.storage.reads.figures import FigureReads
 from wallet_core.storage.reads.holds import HoldReads
 from wallet_core.storage.reads.journal import JournalReads
 from wallet_core.storage.reads.payment_orders import OrderReads
@@ -30,6 +31,7 @@ class Reads(
     CurrencyReads,
     RuleReads,
     AttentionReads,
+    FigureReads,
     AccessReads,
     JournalReads,
     CheckpointReads,
