@@ -8,7 +8,7 @@ LINES_MAX = 400
 
 # Of ours and written by hand: `gen/`, `third_party/` and schema.sql are generated, a proto is its service's reference.
 ROOMS = (
-    *("wallet_core", "wallet_grpc", "wallet_client", "scheduler", "bank_stub", "walletctl"),
+    *("wallet_core", "wallet_grpc", "wallet_client", "scheduler", "bank_stub", "walletctl", "wallet_console"),
     *("tests", "benchmarks", "tools", "packaging", "examples"),
 )
 
