@@ -22,6 +22,9 @@ from wallet_client import AsyncWalletClient, WalletClient
 from wallet_core.bootstrap import open_app
 from walletctl.local.waiting import wait_until
 
+# The load is constant but light: servers that start are not slowed down, and each moment still has calls in progress.
+PAUSE_S = 0.04
+
 
 @pytest.fixture(scope="module")
 def pair(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
@@ -80,7 +83,7 @@ def test_a_rolling_restart_under_load_fails_no_call_and_leaves_out_no_event(pair
         before = balance(client, "bob")
         stack.enter_context(writing_journal(stack.enter_context(open_app(pair.settings, name="journal"))))
         watchers = stack.enter_context(Watchers(pair).running())
-        with Load(pair.target, callers=16, timeout_s=10.0, tls=pair.tls).running() as load:
+        with Load(pair.target, callers=16, pause_s=PAUSE_S, timeout_s=10.0, tls=pair.tls).running() as load:
             for host in HOSTS:
                 until_paid(load, len(load.paid) + 100)
                 pair.restart(host)
@@ -105,7 +108,7 @@ def test_a_slow_call_lets_other_callers_use_another_server(pair: Pair) -> None:
         ThreadPoolExecutor(1) as pool,
     ):
         before = balance(client, "bob")
-        with Load(pair.target, callers=16, timeout_s=10.0, tls=pair.tls).running() as load:
+        with Load(pair.target, callers=16, pause_s=PAUSE_S, timeout_s=10.0, tls=pair.tls).running() as load:
             with owner.transaction():
                 owner.execute("SELECT FROM wallets WHERE id = 'carol' FOR UPDATE")
                 slow: Future[object] = pool.submit(client.deposit, "wallets/carol", usd(1))
@@ -124,7 +127,9 @@ def test_servers_that_are_killed_under_load_fail_no_call(pair: Pair) -> None:
 
     with WalletClient(pair.target, tls=pair.tls) as client:
         before = balance(client, "bob")
-        with Load(pair.target, callers=12, aio_callers=4, timeout_s=10.0, tls=pair.tls).running() as load:
+        with Load(
+            pair.target, callers=12, aio_callers=4, pause_s=PAUSE_S, timeout_s=10.0, tls=pair.tls
+        ).running() as load:
             for host in HOSTS:
                 until_paid(load, len(load.paid) + 100)
                 assert wait_until(lambda: all(pair.calls(each) > 0 for each in HOSTS), timeout_s=30)

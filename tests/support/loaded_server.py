@@ -57,6 +57,8 @@ class Load:
     callers: int = 16
     aio_callers: int = 0
     """Further callers, with the client for asyncio."""
+    pause_s: float = 0.0
+    """After each call."""
     timeout_s: float = 1.0
     tls: Tls | None = None
     sent: list[str] = field(default_factory=list)
@@ -91,6 +93,7 @@ class Load:
                     self.failed.append(f"{failed.code} {failed.reason}")
                     return
                 self.paid[id_] = made.transaction.name
+                self._stop.wait(self.pause_s)
 
     def _call_by_asyncio(self) -> None:
         asyncio.run(self._acall())
@@ -105,6 +108,7 @@ class Load:
                     self.failed.append(f"{failed.code} {failed.reason}")
                     return
                 self.paid[id_] = made.transaction.name
+                await asyncio.sleep(self.pause_s)
 
     def _next(self) -> str:
         id_ = str(uuid4())
