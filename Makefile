@@ -77,7 +77,7 @@ packages: .venv/ready ## Build the wheels of the server and of its client into d
 	@$(BIN)/python -m hatchling build --target wheel --directory dist
 	@cd packaging/wallet-client && $(CURDIR)/$(BIN)/python -m hatchling build --target wheel --directory $(CURDIR)/dist
 
-bench: .venv/ready ## Measure: group commit, commission, events, overload, watching, pages of a long history, indexes of lists across wallets, payouts by one scheduler and by four, transfers beside a check of the ledger
+bench: .venv/ready ## Measure: group commit, commission, events, overload, watching, pages of a long history, indexes of lists across wallets, payouts by one scheduler and by four, transfers beside a check of the ledger, the speed of that check
 	@$(BIN)/python -m benchmarks.group_commit
 	@$(BIN)/python -m benchmarks.commission
 	@$(BIN)/python -m benchmarks.events
@@ -87,6 +87,7 @@ bench: .venv/ready ## Measure: group commit, commission, events, overload, watch
 	@$(BIN)/python -m benchmarks.finding
 	@$(BIN)/python -m benchmarks.drain
 	@$(BIN)/python -m benchmarks.verifying
+	@$(BIN)/python -m benchmarks.proving
 
 interop: .venv/ready ## Call the service from Go, TypeScript and Java, with stubs made from the protos
 	@WALLET_REQUIRE_ALL=1 $(BIN)/python -m pytest -q tests/interop

@@ -76,6 +76,7 @@ def test_documented_commands_of_an_audit_succeed(service: Running, state: Path, 
     blocks = re.findall(r"```console\n(.*?)```", text, re.DOTALL)
     script = "".join(blocks).replace("$ ", "").replace("wallet.example:50051", service.target)
     script = re.sub(r"'postgresql://auditor.*'", f"'{url}'", script).replace("41000", str(first.number))
+    script = re.sub(r"'postgresql://wallet_owner.*'", f"'{service.database_owner_url}'", script)
     # The service was started with another key than the one that the first command makes.
     (tmp_path / "service.pem").write_text(key.pem)
     script = script.replace("> public.pem", "> public.pem && cat service.pem >> public.pem")
@@ -92,6 +93,7 @@ def test_documented_commands_of_an_audit_succeed(service: Running, state: Path, 
     )
 
     assert (done.returncode, done.stderr) == (0, "")
+    assert "0 journal records dropped" in done.stdout
     assert done.stdout.count("the ledger is consistent") == 3  # by call, by the login, and since the first checkpoint
     kept = (tmp_path / "kept.jsonl").read_text().splitlines()
     assert json.loads(kept[0])["number"] == first.number

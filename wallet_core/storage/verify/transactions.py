@@ -47,6 +47,18 @@ def _of_slice(column: str, key: str) -> str:
     )
 
 
+# What the request was answered with that a transaction follows from.
+_ASKED = """
+    CASE
+        WHEN slice.batch IS NOT NULL THEN 'batches/' || slice.batch
+        WHEN slice.type IN ('RETURN_APPLICATION', 'WITHDRAWAL_SETTLEMENT', 'WITHDRAWAL_RELEASE')
+            THEN 'withdrawals/' || slice.cause
+        WHEN slice.type IN ('COLLECTION', 'COLLECTION_APPLICATION')
+            THEN 'scheduledDeposits/' || slice.cause
+        ELSE slice.subject_name
+    END
+"""
+
 # The number of an event that is still in the outbox: above all in the journal.
 _WAITS = "9223372036854775807"
 
@@ -125,7 +137,8 @@ TRANSACTIONS = Walk(
             slice.batch_item > 0 AND {
         lacks("transactions AS item", "item.batch = slice.batch AND item.batch_item = slice.batch_item - 1")
     } AS lacks_item_before,
-            asked.found IS NOT NULL AS is_requested, misplaced.transaction IS NOT NULL AS is_misplaced
+            tied.found IS NOT NULL AS is_tied, asked.found IS NOT NULL AS is_requested,
+            misplaced.transaction IS NOT NULL AS is_misplaced
         FROM slice
         LEFT JOIN parties AS giver ON giver.key = slice.source
         LEFT JOIN parties AS getter ON getter.key = slice.destination
@@ -159,9 +172,23 @@ TRANSACTIONS = Walk(
             SELECT coalesce(substr(rest.bytes, 1, 1) IN (',', '}}'), false) AS is_written OFFSET 0
         ) AS compared
         CROSS JOIN LATERAL (
-            SELECT CASE WHEN NOT is_written THEN events.facts::jsonb
-                WHEN rest.bytes = '}}' THEN '{{}}'
-                ELSE convert_from('{{' || substr(rest.bytes, 2), 'UTF8')::jsonb END AS facts
+            SELECT CASE WHEN is_written THEN convert_from(rest.bytes, 'UTF8') END AS text OFFSET 0
+        ) AS ending
+        CROSS JOIN LATERAL (SELECT split_part(ending.text, '","', 2) AS request_id OFFSET 0) AS named
+        LEFT JOIN LATERAL (
+            SELECT true AS found FROM requests
+            WHERE caller = slice.caller
+                AND request_id = CASE length(named.request_id) WHEN 36 THEN named.request_id::uuid END
+                AND ending.text = concat(
+                    ',"request":[', to_json(caller), ',"', request_id, '","', encode(fingerprint, 'hex'), '"]}}'
+                )
+                AND subject = {_ASKED}
+            LIMIT 1
+        ) AS tied ON true
+        CROSS JOIN LATERAL (
+            SELECT CASE WHEN tied.found OR ending.text = '}}' THEN '{{}}'
+                WHEN is_written THEN ('{{' || substr(ending.text, 2))::jsonb
+                ELSE events.facts::jsonb END AS facts
             OFFSET 0
         ) AS stated
         CROSS JOIN LATERAL (
@@ -171,16 +198,10 @@ TRANSACTIONS = Walk(
         ) AS published
         LEFT JOIN LATERAL (
             SELECT true AS found FROM requests
-            WHERE caller = slice.caller AND request_id = (published.request ->> 1)::uuid
+            WHERE tied.found IS NULL
+                AND caller = slice.caller AND request_id = (published.request ->> 1)::uuid
                 AND published.request = jsonb_build_array(caller, request_id, encode(fingerprint, 'hex'))
-                AND subject = CASE
-                    WHEN slice.batch IS NOT NULL THEN 'batches/' || slice.batch
-                    WHEN slice.type IN ('RETURN_APPLICATION', 'WITHDRAWAL_SETTLEMENT', 'WITHDRAWAL_RELEASE')
-                        THEN 'withdrawals/' || slice.cause
-                    WHEN slice.type IN ('COLLECTION', 'COLLECTION_APPLICATION')
-                        THEN 'scheduledDeposits/' || slice.cause
-                    ELSE slice.subject_name
-                END
+                AND subject = {_ASKED}
             LIMIT 1
         ) AS asked ON true
         LEFT JOIN LATERAL (
@@ -221,11 +242,13 @@ TRANSACTIONS = Walk(
         "requested": Rule(
             meaning="every transaction of a caller is the outcome that its idempotency record names",
             broken="""
-                reported IS NOT NULL AND caller <> coalesce(request ->> 0, '') OR CASE WHEN request IS NULL
-                    THEN reported IS NOT NULL
-                        AND (type IN ('TRANSFER', 'REVERSAL', 'HOLD_CAPTURE') OR type = 'DEPOSIT' AND cause IS NULL)
-                    ELSE NOT is_requested
-                END
+                NOT is_tied AND (
+                    reported IS NOT NULL AND caller <> coalesce(request ->> 0, '') OR CASE WHEN request IS NULL
+                        THEN reported IS NOT NULL
+                            AND (type IN ('TRANSFER', 'REVERSAL', 'HOLD_CAPTURE') OR type = 'DEPOSIT' AND cause IS NULL)
+                        ELSE NOT is_requested
+                    END
+                )
             """,
         ),
         "reversals": Rule(
