@@ -127,7 +127,7 @@ def test_of_two_operators_the_second_sees_that_the_first_was_faster(
 def test_a_payout_in_doubt_is_found_and_settled_by_hand(console: Visitor, doubtful: str) -> None:
     """The overview leads to it; the page says why it is in doubt, what to ask, and who settled it for which reason."""
 
-    assert "1 need a person" in words(console.get("/"))
+    assert "Needs a person: 1" in words(console.get("/"))
     assert "1 in doubt" in words(console.get("/"))
     case = console.get("/attention")
     assert "Ask the bank whether it executed the payment" in words(case)
