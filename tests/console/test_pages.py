@@ -183,3 +183,12 @@ def test_a_console_is_reached_by_its_own_names_only(console: Visitor) -> None:
 
     assert console.http.get("/", headers={"host": "evil.example"}).status_code == 400
     assert console.http.get("/health").text == "ok"
+
+
+def test_a_file_is_sent_again_only_if_it_has_changed(console: Visitor) -> None:
+    """A page loads its own few files, and a browser keeps them."""
+
+    sent = console.http.get("/static/console.css")
+
+    assert sent.headers["cache-control"] == "no-cache"
+    assert console.http.get("/static/console.css", headers={"if-none-match": sent.headers["etag"]}).status_code == 304
