@@ -41,7 +41,7 @@ from wallet_console.sessions import Sessions
 from wallet_console.settings import ConsoleSettings
 from wallet_console.web import Console, bare, failed, render, visit_of
 
-_PAGES = (
+PAGES = (
     overview,
     wallets,
     transactions,
@@ -89,7 +89,7 @@ def application(settings: ConsoleSettings) -> Starlette:
     routes: list[BaseRoute] = [
         Mount("/static", StaticFiles(packages=[("wallet_console", "static")]), name="static"),
         Route("/health", _health, methods=["GET"]),
-        *(route for page in _PAGES for route in page.ROUTES),
+        *(route for page in PAGES for route in page.ROUTES),
     ]
     return Starlette(
         routes=routes,

@@ -103,7 +103,8 @@ def _visit(request: Request, console: Console) -> tuple[Visit, dict[str, str]]:
 def _add_headers(headers: MutableHeaders, path: str, console: Console, cookies: Mapping[str, str]) -> None:
     for name, value in HEADERS.items():
         headers.setdefault(name, value)
-    headers.setdefault("cache-control", "no-store")
+    # Pages are kept nowhere; files are asked for again, and sent only if they have changed.
+    headers.setdefault("cache-control", "no-cache" if path.startswith("/static/") else "no-store")
     if console.settings.secure:
         headers["strict-transport-security"] = f"max-age={_YEAR_S}"
     secure: Mapping[str, bool] = {"secure": True} if console.settings.secure else {}

@@ -6,6 +6,7 @@ The console imports nothing of the server, so it has its own. docs/settings.md a
 import os
 from collections.abc import Iterator
 from difflib import get_close_matches
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
 from urllib.parse import urlsplit
@@ -58,6 +59,9 @@ class ConsoleSettings(BaseSettings):
         "none",
         description="how people sign in: not at all (development), by a token of the service, or at an OpenID provider",
     )
+    allow_unauthenticated: bool = Field(
+        default=False, description="development: listen beyond this machine without a login"
+    )
     oidc_issuer: str | None = Field(None, description="the OpenID provider, an https:// address")
     oidc_client_id: str | None = Field(None, description="the console's client id at the provider")
     oidc_client_secret: SecretStr | None = Field(
@@ -109,6 +113,11 @@ class ConsoleSettings(BaseSettings):
                 "WALLET_CONSOLE_LOGIN=oidc needs WALLET_CONSOLE_OIDC_ISSUER, WALLET_CONSOLE_OIDC_CLIENT_ID and "
                 "WALLET_CONSOLE_URL"
             )
+        if self.login == "none" and not (_is_loopback(self.host) or self.allow_unauthenticated):
+            raise ValueError(
+                f"{self.host} is not this machine alone, and nobody has to sign in: set WALLET_CONSOLE_LOGIN, or "
+                "WALLET_CONSOLE_ALLOW_UNAUTHENTICATED=true if that is meant"
+            )
         if missing := list(self._missing_in_production()):
             raise ValueError("a production needs " + ", ".join(missing))
         return self
@@ -124,6 +133,13 @@ class ConsoleSettings(BaseSettings):
             yield "WALLET_CONSOLE_URL with https://"
         if self.login == "oidc" and not (self.oidc_issuer or "").startswith("https://"):
             yield "WALLET_CONSOLE_OIDC_ISSUER with https://"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def read_settings(**overrides: object) -> ConsoleSettings:

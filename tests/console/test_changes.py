@@ -15,7 +15,7 @@ from tests.support.console import Visitor, hidden, words
 from tests.support.rows import rewrite
 from tests.support.scheduled import CollectingBank
 from wallet_client import AsyncWalletClient, OutcomeUnknown, WalletClient
-from wallet_console.app import _PAGES
+from wallet_console.app import PAGES
 from wallet_core.usecases.app import App
 
 ALICE = "wallets/alice"
@@ -42,7 +42,7 @@ def test_a_form_that_this_session_did_not_make_changes_nothing(
     client.create_wallet("alice", "USD")
     stranger = hidden(other.get(FREEZE))["csrf"]
     before = everything(owner)
-    routes = [route.path for page in _PAGES for route in page.ROUTES if "POST" in route.methods]
+    routes = [route.path for page in PAGES for route in page.ROUTES if "POST" in route.methods]
     assert len(routes) > 20
 
     for route in routes:
@@ -57,7 +57,7 @@ def test_a_form_that_this_session_did_not_make_changes_nothing(
 def test_no_address_changes_anything_by_get(console: Visitor) -> None:
     """An address that takes a form takes it by POST alone."""
 
-    assert {method for page in _PAGES for route in page.ROUTES for method in route.methods} == {"GET", "HEAD", "POST"}
+    assert {method for page in PAGES for route in page.ROUTES for method in route.methods} == {"GET", "HEAD", "POST"}
     assert console.http.get("/logout").status_code == 405
 
 
@@ -127,7 +127,7 @@ def test_of_two_operators_the_second_sees_that_the_first_was_faster(
 def test_a_payout_in_doubt_is_found_and_settled_by_hand(console: Visitor, doubtful: str) -> None:
     """The overview leads to it; the page says why it is in doubt, what to ask, and who settled it for which reason."""
 
-    assert "1 need a person" in words(console.get("/"))
+    assert "Needs a person: 1" in words(console.get("/"))
     assert "1 in doubt" in words(console.get("/"))
     case = console.get("/attention")
     assert "Ask the bank whether it executed the payment" in words(case)

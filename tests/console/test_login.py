@@ -229,6 +229,16 @@ def test_a_sign_in_leads_to_pages_of_this_console_only() -> None:
     assert [own_path(one) for one in (*elsewhere, "/wallets?owner=x")] == ["/"] * len(elsewhere) + ["/wallets?owner=x"]
 
 
+def test_a_console_without_a_login_is_reached_from_this_machine_only() -> None:
+    """Unless that is meant."""
+
+    with pytest.raises(SettingsError, match="WALLET_CONSOLE_ALLOW_UNAUTHENTICATED=true if that is meant"):
+        read_settings(host="192.0.2.1")
+    assert read_settings(host="192.0.2.1", allow_unauthenticated=True).login == "none"
+    assert read_settings(host="192.0.2.1", login="token").login == "token"
+    assert [read_settings(host=host).host for host in ("127.0.0.1", "::1", "localhost")]
+
+
 def test_a_production_starts_with_a_login_and_tls_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """All that is missing is named at once; so is a name that sets nothing."""
 

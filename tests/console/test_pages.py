@@ -158,7 +158,7 @@ def test_a_statement_is_exported_and_a_receipt_is_shown(console: Visitor, client
 
 
 def test_a_wallets_chart_is_exact_at_its_points(console: Visitor, client: WalletClient) -> None:
-    """It ends with the balance of now."""
+    """It ends with the balance of now, with few entries and with more than one call reads."""
 
     client.create_wallet("alice", "USD")
     client.deposit("wallets/alice", usd(5_000))
@@ -166,6 +166,9 @@ def test_a_wallets_chart_is_exact_at_its_points(console: Visitor, client: Wallet
     page = console.get("/wallets/alice", range="24h")
 
     assert "From 0.00 to 50.00 USD" in words(page)
+    for _ in range(201):
+        client.deposit("wallets/alice", usd(1))
+    assert "From 0.00 to 52.01 USD" in words(console.get("/wallets/alice", range="24h"))
     assert '<path class="line" d="M0 ' in page.text
 
 
@@ -180,3 +183,12 @@ def test_a_console_is_reached_by_its_own_names_only(console: Visitor) -> None:
 
     assert console.http.get("/", headers={"host": "evil.example"}).status_code == 400
     assert console.http.get("/health").text == "ok"
+
+
+def test_a_file_is_sent_again_only_if_it_has_changed(console: Visitor) -> None:
+    """A page loads its own few files, and a browser keeps them."""
+
+    sent = console.http.get("/static/console.css")
+
+    assert sent.headers["cache-control"] == "no-cache"
+    assert console.http.get("/static/console.css", headers={"if-none-match": sent.headers["etag"]}).status_code == 304

@@ -90,7 +90,7 @@ def test_both_wheels_can_be_installed_side_by_side(wheels: dict[str, Path]) -> N
 
     assert client & server == set()
     assert {name.partition("/")[0] for name in server} == {
-        "wallet_core", "wallet_grpc", "scheduler", "bank_stub", "walletctl",
+        "wallet_core", "wallet_grpc", "wallet_console", "scheduler", "bank_stub", "walletctl",
     }  # fmt: skip
     version = project("wallet-client")["version"]
     assert project("wallet-grpc")["version"] == version

@@ -23,8 +23,11 @@ from wallet_console.web import Visit, render, visit_of
 
 # The ranges of a wallet's chart, and of its statement.
 RANGES = {"24h": timedelta(days=1), "7d": timedelta(days=7), "30d": timedelta(days=30), "90d": timedelta(days=90)}
-_POINTS = 48
+_POINTS = 96
+_POINTS_OF_MANY = 24
+_FEW = 200
 _AT_ONCE = 8
+_MOMENT = timedelta(milliseconds=1)
 _SHORT = 10
 
 
@@ -66,23 +69,46 @@ async def wallet(request: Request) -> Response:
 
 
 async def _balances(visit: Visit, one: pb.Wallet, length: timedelta) -> Chart | None:
-    """Return the chart of a wallet's balance: exact at each of its points, whatever the number of transactions."""
+    """Return the chart of a wallet's balance, exact at each of its points, whatever the number of transactions."""
     if not one.HasField("balance"):
         return None
-    end, gate = now(), asyncio.Semaphore(_AT_ONCE)
+    end = now()
     begin = max(end - length, one.create_time.ToDatetime(end.tzinfo))
-    distance = (end - begin) / _POINTS
-
-    async def at(number: int) -> int:
-        async with gate:
-            past = await visit.client.get_wallet(one.name, as_of=begin + number * distance)
-            return past.balance.minor_units
-
     try:
-        past = await asyncio.gather(*(at(number) for number in range(1, _POINTS)))
+        past = await _of_few(visit, one.name, begin, end) or await _of_many(visit, one.name, begin, end)
     except CallError:
         return None
     return steps([*past, one.balance.minor_units], from_zero=True)
+
+
+async def _of_few(visit: Visit, name: str, begin: datetime, end: datetime) -> list[int]:
+    """Return the balances by all entries of the range, which one call reads; none where there are more."""
+    page = await visit.client.read_page(
+        transaction_pb.GetStatementRequest(
+            wallet=name, start_time=stamp(begin), end_time=stamp(end + _MOMENT), page_size=_FEW
+        )
+    )
+    if page.next_page_token:
+        return []
+    balance, entries, found = page.opening_balance.minor_units, list(page.entries), []
+    for number in range(1, _POINTS):
+        point = begin + number * (end - begin) / _POINTS
+        while entries and entries[0].execute_time.ToDatetime(end.tzinfo) <= point:
+            balance = entries.pop(0).balance_after.minor_units
+        found.append(balance)
+    return found
+
+
+async def _of_many(visit: Visit, name: str, begin: datetime, end: datetime) -> list[int]:
+    """Return the balances at fewer points, one call for each."""
+    gate, distance = asyncio.Semaphore(_AT_ONCE), (end - begin) / _POINTS_OF_MANY
+
+    async def at(number: int) -> int:
+        async with gate:
+            past = await visit.client.get_wallet(name, as_of=begin + number * distance)
+            return past.balance.minor_units
+
+    return list(await asyncio.gather(*(at(number) for number in range(1, _POINTS_OF_MANY))))
 
 
 def _range(request: Request) -> tuple[datetime, datetime]:
