@@ -26,7 +26,11 @@ SOON_IN_DOUBT: dict[str, object] = {"payout_attention_after_s": 0.05, "bank_prov
 WIDE: ViewportSize = {"width": 1280, "height": 860}
 NARROW: ViewportSize = {"width": 360, "height": 740}
 # What axe looks for: everything that WCAG 2.2 AA asks for and a program can see, and good practice.
-_RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+_RULES = {
+    "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
+    "resultTypes": ["violations"],
+    "preload": False,
+}
 
 
 @dataclass
