@@ -1,5 +1,7 @@
 """Signing in: by a token of the service or at a provider; what a session may do, and how it ends."""
 
+import re
+import shlex
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from http.cookies import SimpleCookie
@@ -23,6 +25,7 @@ from wallet_grpc.server.process import authentication
 from wallet_grpc.server.serving import serving
 
 ALL = " ".join(Scope)
+CONSOLE = Path(__file__).parents[2] / "docs" / "console.md"
 
 
 @pytest.fixture(scope="module")
@@ -254,3 +257,16 @@ def test_a_production_starts_with_a_login_and_tls_only(monkeypatch: pytest.Monke
     monkeypatch.delenv("WALLET_CONSOLE_LOGGIN")
     complete = read_settings(login="token", target_tls=True, url="https://console.example")
     assert complete.secure
+
+
+def test_the_documented_production_is_complete(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its variables are all that the console needs, and start this module."""
+
+    (block,) = re.findall(r"```sh\n(.*?)```", CONSOLE.read_text(), re.DOTALL)
+    *variables, python, option, module = shlex.split(block)
+    for variable in variables:
+        monkeypatch.setenv(*variable.split("=", 1))
+
+    assert (python, option, module) == ("python", "-m", "wallet_console")
+    settings = read_settings()
+    assert (settings.mode, settings.login, settings.secure) == ("production", "oidc", True)

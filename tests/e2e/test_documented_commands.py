@@ -39,7 +39,8 @@ BLOCKS = {
     "docs/how-to/retry.md": {"python": 1},  # here
     "docs/how-to/unique-references.md": {"python": 1},  # here
     "docs/how-to/authenticate.md": {"console": 2, "python": 1, "json": 1},  # test_tls_and_tokens.py
-    "docs/how-to/audit.md": {"console": 5, "sql": 1},  # test_walletctl_audit.py
+    "docs/how-to/audit.md": {"console": 6, "sql": 1},  # test_walletctl_audit.py
+    "docs/console.md": {"sh": 1},  # tests/console/test_login.py
     "docs/how-to/deploy.md": {"sql": 1, "console": 1},  # tests/storage/test_logins.py
 }
 
