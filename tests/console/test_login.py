@@ -263,7 +263,7 @@ def test_the_documented_production_is_complete(monkeypatch: pytest.MonkeyPatch) 
     """Its variables are all that the console needs, and start this module."""
 
     (block,) = re.findall(r"```sh\n(.*?)```", CONSOLE.read_text(), re.DOTALL)
-    *variables, python, option, module = shlex.split(block)
+    *variables, python, option, module = shlex.split(block.replace("\\\n", ""))
     for variable in variables:
         monkeypatch.setenv(*variable.split("=", 1))
 
