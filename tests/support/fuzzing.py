@@ -243,6 +243,7 @@ class Chance:
         match made.DESCRIPTOR.name:
             case "Webhook":
                 made.state = 1
+                made.wallet = self._random.choice(["", *self._names["wallets"]])
             case "UpdateWebhookRequest":
                 made.webhook.name = self.webhook
                 made.update_mask.paths[:] = ["description", "label"]
