@@ -11,7 +11,7 @@ import pytest
 from bank_stub.server import BankServer
 from scheduler.jobs import collect_due_deposits, credit_due_deposits, pay_due_withdrawals
 from tests.conftest import PATIENT
-from tests.support.batching import GATE, post_as_one_batch
+from tests.support.batching import post_as_one_batch
 from tests.support.books import balance_of, open_wallet, request, transfer
 from tests.support.commands import a_cancelled_deposit, a_cancelled_withdrawal, a_withdrawal
 from tests.support.database import Database
@@ -143,12 +143,11 @@ def test_cancel_and_payout_of_reserved_money_never_both_happen(apps: tuple[App, 
 
 @pytest.mark.parametrize("cancel_first", [True, False])
 def test_cancel_and_work_in_one_batch_are_decided_in_their_order(
-    app: App, bank: BankServer, database: Database, *, cancel_first: bool
+    app: App, bank: BankServer, *, cancel_first: bool
 ) -> None:
     """Both are in the same commit: the second sees what the first did, for a credit, a collection and a payout."""
 
     del bank
-    open_wallet(app, GATE)
     alice = open_wallet(app, "alice", AMOUNT)
     plain, collected = (schedule_deposit(app, alice, AMOUNT, collect=collect) for collect in (False, True))
     reserved = reserve(app, alice, AMOUNT)
@@ -169,9 +168,7 @@ def test_cancel_and_work_in_one_batch_are_decided_in_their_order(
             StartPayment(id=new_id(), claim=payout, policy=policy, jitter=1.0),
         ),
     ]
-    outcomes = post_as_one_batch(
-        app, database.url, [one for pair in pairs for one in (pair if cancel_first else pair[::-1])]
-    )
+    outcomes = post_as_one_batch(app, [one for pair in pairs for one in (pair if cancel_first else pair[::-1])])
 
     assert [type(one) for one in outcomes[::2]] == [Done] * 3
     assert [type(one) for one in outcomes[1::2]] == [StaleClaim if cancel_first else StateTransitionForbidden] * 3

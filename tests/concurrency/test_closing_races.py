@@ -13,7 +13,7 @@ from wallet.v1 import wallet_service_pb2 as wallet_pb
 
 from tests.support import books, commands
 from tests.support.api import several_servers
-from tests.support.batching import GATE, post_as_one_batch
+from tests.support.batching import post_as_one_batch
 from tests.support.callers import aware, everything
 from tests.support.commands import a_change
 from tests.support.database import Database
@@ -247,7 +247,7 @@ def limiting(wallet: str, units: int) -> UpdateWallet:
     return commands.an_update(wallet, overdraft_limit=Money("USD", units))
 
 
-def test_in_one_batch_each_change_sees_those_before_it(app: App, database: Database) -> None:
+def test_in_one_batch_each_change_sees_those_before_it(app: App) -> None:
     """Money and state together, in any order; what is stored is what was returned."""
 
     stories: list[tuple[list[Command], list[type], list[int]]] = [
@@ -277,20 +277,19 @@ def test_in_one_batch_each_change_sees_those_before_it(app: App, database: Datab
             [0, 10],
         ),
     ]
-    books.open_wallet(app, GATE)
     for number, (request, result, balances) in enumerate(stories, start=1):
         names = [books.open_wallet(app, f"{side}{number}", 5) for side in "ab"]
 
-        outcomes = post_as_one_batch(app, database.url, request)
+        outcomes = post_as_one_batch(app, request)
 
         assert [type(outcome) for outcome in outcomes] == result
         assert [books.balance_of(app, name) for name in names] == balances
 
 
-def test_in_one_batch_a_closing_sees_what_others_open_and_end(app: App, database: Database) -> None:
+def test_in_one_batch_a_closing_sees_what_others_open_and_end(app: App) -> None:
     """What is opened before it is in its way, what is ended before it no longer; and after it nothing is opened."""
 
-    for name in (GATE, "a", "b", "c", "d"):
+    for name in ("a", "b", "c", "d"):
         books.open_wallet(app, name)
     for name in ("a", "b", "c"):
         app.ledger.post(limiting(name, 5))
@@ -313,7 +312,7 @@ def test_in_one_batch_a_closing_sees_what_others_open_and_end(app: App, database
         (crediting("d"), WalletNotActive),
     ]
 
-    outcomes = post_as_one_batch(app, database.url, [command for command, _ in stories])
+    outcomes = post_as_one_batch(app, [command for command, _ in stories])
 
     assert [type(outcome) for outcome in outcomes] == [result for _, result in stories]
 

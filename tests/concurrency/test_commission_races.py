@@ -18,7 +18,7 @@ from wallet.v1 import wallet_service_pb2 as wallet_pb
 
 from tests.support import books, commands
 from tests.support.api import Api, several_servers
-from tests.support.batching import GATE, post_as_one_batch
+from tests.support.batching import post_as_one_batch
 from tests.support.callers import aware
 from tests.support.database import Database
 from tests.support.deadlocks import no_deadlock
@@ -143,17 +143,17 @@ def a_command(kind: str, rule: UUID | None = None) -> Command:
     return commands.a_rule(rate_millionths=10_000) if rule is None else commands.an_end(rule)
 
 
-def in_one_batch(app: App, database: Database, kinds: Sequence[str], rule: UUID | None = None) -> list[Done]:
+def in_one_batch(app: App, kinds: Sequence[str], rule: UUID | None = None) -> list[Done]:
     """Have these commands decided in one batch, in this order."""
-    for name in (GATE, ALICE, BOB):
+    for name in (ALICE, BOB):
         books.open_wallet(app, name, 100_000)
-    outcomes = post_as_one_batch(app, database.url, [a_command(kind, rule) for kind in kinds])
+    outcomes = post_as_one_batch(app, [a_command(kind, rule) for kind in kinds])
     assert all(isinstance(outcome, Done) for outcome in outcomes), outcomes
     return cast("list[Done]", outcomes)
 
 
 def test_a_transfer_in_one_batch_with_the_end_of_its_rule_does_not_outlive_it(
-    app: App, database: Database, owner: psycopg.Connection
+    app: App, owner: psycopg.Connection
 ) -> None:
     """From its end on a rule applies no longer: what carries it has an earlier time."""
 
@@ -161,17 +161,17 @@ def test_a_transfer_in_one_batch_with_the_end_of_its_rule_does_not_outlive_it(
     made = app.ledger.post(a_command("rule")).rule
     assert made is not None
 
-    in_one_batch(app, database, ["transfer", "end", "transfer"], made.id)
+    in_one_batch(app, ["transfer", "end", "transfer"], made.id)
 
     assert misruled(owner) == []
 
 
 def test_a_transfer_in_one_batch_with_a_new_rule_is_not_free_from_its_start_on(
-    app: App, database: Database, owner: psycopg.Connection
+    app: App, owner: psycopg.Connection
 ) -> None:
     """From its start on a rule applies: what does not carry it has an earlier time."""
 
-    in_one_batch(app, database, ["transfer", "rule", "transfer"])
+    in_one_batch(app, ["transfer", "rule", "transfer"])
 
     assert misruled(owner) == []
 

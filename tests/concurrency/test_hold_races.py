@@ -241,7 +241,7 @@ def test_captures_transfers_reversals_and_batches_both_ways_never_deadlock(
     assert database.broken_rules() == []
 
 
-def test_of_one_commit_each_call_on_a_hold_sees_what_those_before_it_did(app: App, database: Database) -> None:
+def test_of_one_commit_each_call_on_a_hold_sees_what_those_before_it_did(app: App) -> None:
     """A part, a validated part, too much, the rest voided, and then there is nothing left to end."""
 
     alice, *_ = (books.open_wallet(app, name, 100 if name == "alice" else 0) for name in ("alice", "bob", "gate"))
@@ -260,7 +260,7 @@ def test_of_one_commit_each_call_on_a_hold_sees_what_those_before_it_did(app: Ap
         commands.a_capture(hold, "bob"),
     ]
 
-    outcomes = post_as_one_batch(app, database.url, requests)
+    outcomes = post_as_one_batch(app, requests)
 
     assert [
         type(one).__name__ if isinstance(one, Exception) else (one.replayed, one.hold.state if one.hold else None)

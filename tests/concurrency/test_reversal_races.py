@@ -234,7 +234,7 @@ def test_however_many_reversals_there_are_all_count_and_the_first_hundred_are_na
     assert database.broken_rules() == []
 
 
-def test_reversals_of_one_commit_see_each_other_and_are_published_in_order(app: App, database: Database) -> None:
+def test_reversals_of_one_commit_see_each_other_and_are_published_in_order(app: App) -> None:
     """The one that was decided first is listed first, whichever got its id first; the third finds nothing left."""
 
     for name, balance in (("gate", 0), ("alice", 100), ("bob", 0)):
@@ -244,7 +244,7 @@ def test_reversals_of_one_commit_see_each_other_and_are_published_in_order(app: 
     parts = ((newer, Money("USD", 30)), (older, None), (new_id(), None))
     requests = [commands.a_reversal(paid, amount, id=id_) for id_, amount in parts]
 
-    first, second, third = post_as_one_batch(app, database.url, requests)
+    first, second, third = post_as_one_batch(app, requests)
 
     assert isinstance(third, StateTransitionForbidden)
     assert [done.transactions[0].movement.amount.minor for done in (first, second) if isinstance(done, Done)] == [

@@ -149,7 +149,7 @@ def test_a_locked_withdrawal_delays_only_calls_on_it(settings: Settings, url: st
         withdrawal = schedule(app, ALICE, 5)
         with psycopg.connect(url) as dependents:
             dependents.execute("SELECT FROM withdrawals WHERE id = %s FOR NO KEY UPDATE", [withdrawal])
-            outcomes = post_as_one_batch(app, url, [a_deposit(1, BOB), cancel(withdrawal), a_deposit(2, BOB)])
+            outcomes = post_as_one_batch(app, [a_deposit(1, BOB), cancel(withdrawal), a_deposit(2, BOB)])
 
         assert [type(outcome) for outcome in outcomes] == [Done, TransactionConflict, Done]
         assert balance_of(app, BOB) == 103

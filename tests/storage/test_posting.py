@@ -70,12 +70,12 @@ class Broken(Command):
 
 
 def test_commands_that_were_queued_together_are_one_database_transaction(
-    patient: App, settings: Settings, owner: psycopg.Connection
+    patient: App, owner: psycopg.Connection
 ) -> None:
     """All rows of a batch were written by the same transaction, and those before it by others."""
 
     commands = [a_transfer(1), a_deposit(5, BOB), a_transfer(2, BOB, ALICE), a_new_wallet(), a_transfer(1000)]
-    outcomes = post_as_one_batch(patient, settings.required_database_url(), commands)
+    outcomes = post_as_one_batch(patient, commands)
 
     assert [type(outcome) for outcome in outcomes] == [Done, Done, Done, Done, InsufficientFunds]
     of_batch = [outcome.transaction.id for outcome in outcomes if isinstance(outcome, Done) and outcome.transaction]
@@ -93,11 +93,11 @@ def test_commands_that_were_queued_together_are_one_database_transaction(
 
 
 @pytest.mark.parametrize("error", [LedgerBroken(), ValueError("a defect"), OverflowError("of a clock")])
-def test_a_command_that_breaks_fails_alone(patient: App, settings: Settings, error: Exception) -> None:
+def test_a_command_that_breaks_fails_alone(patient: App, error: Exception) -> None:
     """Its neighbours in the batch are served."""
 
     commands = [a_transfer(1), Broken(error=error), a_transfer(2)]
-    outcomes = post_as_one_batch(patient, settings.required_database_url(), commands)
+    outcomes = post_as_one_batch(patient, commands)
 
     assert [isinstance(outcome, Done) for outcome in outcomes] == [True, False, True]
     assert balance_of(patient, ALICE) == 97
@@ -113,23 +113,21 @@ def test_a_command_that_breaks_fails_alone(patient: App, settings: Settings, err
         replace(a_new_wallet(), currency="XX1"),
     ],
 )
-def test_a_command_that_cannot_be_stored_fails_alone(patient: App, settings: Settings, command: Command) -> None:
+def test_a_command_that_cannot_be_stored_fails_alone(patient: App, command: Command) -> None:
     """The batch is halved until the command is alone; the database decides."""
 
-    outcomes = post_as_one_batch(
-        patient, settings.required_database_url(), [a_transfer(1), a_transfer(2), command, a_transfer(3)]
-    )
+    outcomes = post_as_one_batch(patient, [a_transfer(1), a_transfer(2), command, a_transfer(3)])
 
     assert [isinstance(outcome, Done) for outcome in outcomes] == [True, True, False, True]
     assert isinstance(outcomes[2], WalletError)
     assert balance_of(patient, ALICE) == 94
 
 
-def test_twins_in_one_batch_are_one_transaction(patient: App, settings: Settings) -> None:
+def test_twins_in_one_batch_are_one_transaction(patient: App) -> None:
     """And so they are again when they come a third time."""
 
     twin = a_transfer(1)
-    outcomes = post_as_one_batch(patient, settings.required_database_url(), [twin, replace(twin, id=new_id())])
+    outcomes = post_as_one_batch(patient, [twin, replace(twin, id=new_id())])
     again = patient.ledger.post(replace(twin, id=new_id()))
 
     assert [outcome.replayed for outcome in outcomes if isinstance(outcome, Done)] == [False, True]

@@ -6,10 +6,9 @@ from datetime import UTC, datetime
 import psycopg
 import pytest
 
-from tests.support.batching import GATE, post_as_one_batch
+from tests.support.batching import post_as_one_batch
 from tests.support.books import open_wallet, transfer
 from tests.support.commands import a_batch, a_deposit, a_rule, an_item
-from tests.support.database import Database
 from tests.support.long_history import write_history
 from wallet_core.bootstrap import open_app
 from wallet_core.domain.commands.transfers.batch_transfer import BatchTransfer
@@ -109,19 +108,16 @@ def test_totals_are_kept_when_a_thousand_is_complete_and_not_before(
 
 
 def test_one_commit_that_completes_several_thousands_keeps_all_of_them(
-    app: App, settings: Settings, owner: psycopg.Connection, database: Database, alice: WalletId
+    app: App, settings: Settings, owner: psycopg.Connection, alice: WalletId
 ) -> None:
     """Four batches of 900 in one commit, of a wallet with 500: four thousands; and of the wallet that earns by them."""
 
-    open_wallet(app, GATE)
     change_rule(app, a_rule(fixed=1))
     app.ledger.post(batch(500))
 
     wide = settings.replaced(commit_batch_max=5000)
     with open_app(wide, name="wide") as gathering:
-        outcomes = post_as_one_batch(
-            gathering, database.url, [batch(900), batch(900, BOB, alice), batch(900), batch(900)]
-        )
+        outcomes = post_as_one_batch(gathering, [batch(900), batch(900, BOB, alice), batch(900), batch(900)])
 
     assert [type(one) for one in outcomes] == [Done, Done, Done, Done]
     ((transactions, instants),) = owner.execute(
