@@ -1,7 +1,7 @@
 """Live pages: one watch of the service's events for all open pages.
 
 A page is sent only that something of its subject has happened; it then reads itself again, with the rights of its own
-user. So the one watch may run with the token of any user, and shows nobody more than their own token does.
+user. So the one watch may run with the token of any user, and shows no user more than the user's own token does.
 """
 
 import asyncio

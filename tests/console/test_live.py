@@ -105,6 +105,7 @@ def test_a_page_polls_what_makes_no_event(server: str) -> None:
     async def story() -> None:
         async with opened(url, [""], {}) as (page,):
             await until(lambda: page.seen.count("changed") > 1)
+            assert page.seen.count("changed") > 1  # without an event
 
     with running_console(server, poll_s=0.05) as url:
         asyncio.run(story())

@@ -20,7 +20,7 @@ from wallet_core.storage.verify.walks import hashed
 # Records that are read at once; a summary adds no more to the one before it, unless two checkpoints are further apart.
 STEP = 50_000
 
-# Held to the end of the writer's transaction: another writer returns at once meanwhile.
+# The lock lasts until the writer's transaction ends; another writer that finds it locked returns at once.
 _SUMMARIZING = 7_236_114_903
 TAKE_TURN = "SELECT pg_try_advisory_xact_lock(%s)"
 
@@ -52,8 +52,8 @@ LIMIT 1
 # Of the records up to a checkpoint: the hashes of transactions and of their requests, and how many state no facts.
 SUM_UP = f"""
 SELECT coalesce(string_agg({hashed("subject", "coalesce(request ->> 0, '')", "facts - 'request'")}, ''::bytea), ''),
-    coalesce(string_agg({hashed("request ->> 0", "request ->> 1", "request ->> 2", "asked")}, ''::bytea)
-        FILTER (WHERE request IS NOT NULL AND asked IS NOT NULL), ''),
+    coalesce(string_agg({hashed("request ->> 0", "request ->> 1", "request ->> 2", "requested")}, ''::bytea)
+        FILTER (WHERE request IS NOT NULL AND requested IS NOT NULL), ''),
     count(*) FILTER (WHERE facts IS NULL)
 FROM (
     SELECT subject, facts, facts -> 'request' AS request,
@@ -63,7 +63,7 @@ FROM (
                 'RETURN_APPLICATION', 'WITHDRAWAL_SETTLEMENT', 'WITHDRAWAL_RELEASE', 'COLLECTION',
                 'COLLECTION_APPLICATION'
             ) THEN subject
-        END AS asked
+        END AS requested
     FROM (
         SELECT subject, facts::jsonb AS facts
         FROM journal
@@ -73,10 +73,10 @@ FROM (
 ) AS parsed
 """
 
-# What was said of everything else, continued; returns the hashes of the rows that are new, and of those that they
-# replace.
+# The last events of everything else, added to the earlier ones; returns the hashes of the rows that are new, and of
+# those that they replace.
 ADD_LAST_EVENTS = f"""
-WITH told AS (
+WITH newer AS (
     SELECT subject, count(*) AS events, array_agg(type ORDER BY number) AS types,
         (array_agg(facts - 'request' ORDER BY number DESC))[1] AS facts,
         coalesce(jsonb_agg(facts -> 'resolution' ORDER BY number) FILTER (WHERE facts ? 'resolution'), '[]')
@@ -89,16 +89,16 @@ WITH told AS (
     GROUP BY subject
 ), earlier AS MATERIALIZED (
     SELECT before.*
-    FROM told
+    FROM newer
     CROSS JOIN LATERAL (
-        SELECT * FROM journal_last_events WHERE subject = told.subject ORDER BY number DESC LIMIT 1
+        SELECT * FROM journal_last_events WHERE subject = newer.subject ORDER BY number DESC LIMIT 1
     ) AS before
 ), added AS MATERIALIZED (
-    SELECT told.subject, told.events + coalesce(earlier.events, 0) AS events,
-        coalesce(earlier.types, '{{}}') || told.types AS types, told.facts,
-        coalesce(earlier.resolutions, '[]') || told.resolutions AS resolutions
-    FROM told
-    LEFT JOIN earlier ON earlier.subject = told.subject
+    SELECT newer.subject, newer.events + coalesce(earlier.events, 0) AS events,
+        coalesce(earlier.types, '{{}}') || newer.types AS types, newer.facts,
+        coalesce(earlier.resolutions, '[]') || newer.resolutions AS resolutions
+    FROM newer
+    LEFT JOIN earlier ON earlier.subject = newer.subject
 ), stored AS (
     INSERT INTO journal_last_events (subject, number, events, types, facts, resolutions)
     SELECT subject, %(upto)s, events, types, facts, resolutions FROM added
@@ -163,11 +163,11 @@ def _summed_up(tx: Tx, before: SummaryStatement | None, number: int) -> SummaryS
         places = {"after": after, "upto": min(after + STEP, number)}
         chain = {"after_number": after, "upto_number": places["upto"], "journal_end": number, "start": after}
         ((rows, wrong, *_),) = tx.execute(JOURNAL.statement(after=after > 0, upto=True), chain)
-        ((posted, asked, unstated),) = tx.execute(SUM_UP, places)
+        ((posted, requested, unstated),) = tx.execute(SUM_UP, places)
         if wrong or unstated or rows != places["upto"] - after:
             return None
         ((added, replaced),) = tx.execute(ADD_LAST_EVENTS, places)
-        transactions, requests = transactions.plus(posted), requests.plus(asked)
+        transactions, requests = transactions.plus(posted), requests.plus(requested)
         last_events = last_events.minus(replaced).plus(added)
         after = places["upto"]
     ((hash_, time),) = tx.execute("SELECT hash, clock_timestamp() FROM journal WHERE number = %s", [number])
